@@ -19,7 +19,7 @@ var faultChecks = []Check{
 		Failing: "an append without an answer is neither there nor gone",
 		Needs:   Needs{Hold: true},
 		Run: func(ctx context.Context, e *Env) Finding {
-			places := []int{1, slowBody / 2, slowBody - 1}
+			places := []int{missing, slowBody / 2, slowBody - 1}
 			for i, keep := range places {
 				key := e.Key("unanswered")
 				a, b := e.BodyOf(1, i+1, slowBody), e.BodyOf(2, i+1, slowBody)

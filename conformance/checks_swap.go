@@ -181,7 +181,7 @@ var swapChecks = []Check{
 		ID: "put.if-match.held-open", Group: swapGroup, Feature: Swap, Level: Must, Modes: swapping,
 		Promise: "A swap that was begun first and finished last does not undo the one that finished first.",
 		Why:     "It is the leader that stalled and wakes up after it was replaced.",
-		How:     "Holds a swap open with its last byte missing, swaps through another connection, lets the first one finish.",
+		How:     "Holds a swap open with its last bytes missing, swaps through another connection, lets the first one finish.",
 		Failing: "a stalled leader that wakes up overwrites its successor's head",
 		Seen:    "stores that compare before the body: SeaweedFS before 4.18, versitygw before 1.8",
 		Needs:   Needs{Hold: true},

@@ -34,7 +34,7 @@ var visibilityChecks = []Check{
 			for i := range e.Profile.Polls {
 				look("while the object was being written")
 				if i == e.Profile.Polls/2 {
-					held.Advance(1)
+					held.Advance(missing)
 				}
 				e.Pause(ctx, 5*time.Millisecond)
 			}
@@ -119,7 +119,7 @@ var visibilityChecks = []Check{
 		ID: "vis.aborted-put", Group: visibilityGroup, Feature: Visibility, Level: Must,
 		Promise: "A put that was cut off never becomes visible.",
 		Why:     "A torn append would be replayed as if it had been committed.",
-		How:     "Sends all but the last byte, cuts the connection or kills the process, and looks for the object for a while.",
+		How:     "Sends all but the last 512 bytes, cuts the connection or kills the process, and looks for the object for a while.",
 		Failing: "the bytes of a writer that died in the middle appear as an object, so torn entries are replayed",
 		Seen:    "versitygw (#2414)",
 		Needs:   Needs{Hold: true},
@@ -128,12 +128,12 @@ var visibilityChecks = []Check{
 			var keys []string
 			for i := range n {
 				keys = append(keys, e.Key("aborted"))
-				e.Begin(ctx, keys[i], e.BodyOf(1, i+1, slowBody), backends.IfAbsent(), 1).Abandon()
+				e.Begin(ctx, keys[i], e.BodyOf(1, i+1, slowBody), backends.IfAbsent(), missing).Abandon()
 			}
 			for range e.Profile.Polls {
 				for _, key := range keys {
 					if got, _, found := e.Read(ctx, 1, key); found {
-						return Failed(TornRead, "a put that was cut off one byte before its end is visible, with %d of %d bytes", len(got), slowBody).Of(n, 1)
+						return Failed(TornRead, "a put that was cut off before its end is visible, with %d of %d bytes", len(got), slowBody).Of(n, 1)
 					}
 				}
 				e.Pause(ctx, 20*time.Millisecond)
@@ -150,7 +150,7 @@ var visibilityChecks = []Check{
 		ID: "vis.aborted-overwrite", Group: visibilityGroup, Feature: Visibility, Level: Must, Modes: swapping,
 		Promise: "An overwrite that was cut off leaves the old object as it was.",
 		Why:     "A head must survive the crash of a writer.",
-		How:     "Cuts an overwrite off one byte before its end and reads the object.",
+		How:     "Cuts an overwrite off before its end and reads the object.",
 		Failing: "a writer that dies in the middle of an update destroys the head",
 		Seen:    "rclone serve s3 (rclone#9718)",
 		Needs:   Needs{Hold: true},
@@ -158,7 +158,7 @@ var visibilityChecks = []Check{
 			key := e.Key("kept")
 			old := e.BodyOf(1, 1, slowBody)
 			e.Overwrite(ctx, key, old)
-			e.Begin(ctx, key, e.BodyOf(1, 2, slowBody), backends.Always(), 1).Abandon()
+			e.Begin(ctx, key, e.BodyOf(1, 2, slowBody), backends.Always(), missing).Abandon()
 			for range e.Profile.Polls {
 				e.Expect(ctx, 1, key, old, "after an overwrite that was cut off")
 				e.Pause(ctx, 10*time.Millisecond)
@@ -170,12 +170,12 @@ var visibilityChecks = []Check{
 		ID: "vis.aborted-then-create", Group: visibilityGroup, Feature: Visibility, Level: Must, Modes: fencing,
 		Promise: "A create that was cut off does not block the key.",
 		Why:     "The successor of a writer that died must be able to take the slot.",
-		How:     "Cuts a create off one byte before its end, then creates the key.",
+		How:     "Cuts a create off before its end, then creates the key.",
 		Failing: "a writer that died in the middle blocks its slot for ever",
 		Needs:   Needs{Hold: true},
 		Run: func(ctx context.Context, e *Env) Finding {
 			key := e.Key("free")
-			e.Begin(ctx, key, e.BodyOf(1, 1, slowBody), backends.IfAbsent(), 1).Abandon()
+			e.Begin(ctx, key, e.BodyOf(1, 1, slowBody), backends.IfAbsent(), missing).Abandon()
 			body := e.BodyOf(2, 1, slowBody)
 			_, err := e.Steady(1).Put(ctx, key, body, backends.IfAbsent())
 			if c := backends.ClassOf(err); c == backends.Exists || c == backends.VersionMismatch {
