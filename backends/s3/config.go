@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	awsconfig "github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 
@@ -117,15 +118,7 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 	if err := c.check(); err != nil {
 		return nil, err
 	}
-	var own *http.Transport
-	if c.Transport == nil {
-		own = s3common.NewTransport()
-		c.Transport = own
-	}
 	options := []func(*awsconfig.LoadOptions) error{
-		awsconfig.WithHTTPClient(&http.Client{Transport: c.Transport, CheckRedirect: func(*http.Request, []*http.Request) error {
-			return http.ErrUseLastResponse
-		}}),
 		awsconfig.WithRetryer(func() aws.Retryer { return aws.NopRetryer{} }),
 	}
 	if c.Profile != "" {
@@ -147,7 +140,19 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 		}
 		cfg.Region = "us-east-1"
 	}
+	var own *http.Transport
+	if c.Transport == nil {
+		own = s3common.NewTransport()
+		// The SDK has read AWS_CA_BUNDLE into its own client, if it is set.
+		if sdk, ok := cfg.HTTPClient.(*awshttp.BuildableClient); ok {
+			own.TLSClientConfig = sdk.GetTransport().TLSClientConfig
+		}
+		c.Transport = own
+	}
 	client := s3.NewFromConfig(cfg, func(o *s3.Options) {
+		o.HTTPClient = &http.Client{Transport: c.Transport, CheckRedirect: func(*http.Request, []*http.Request) error {
+			return http.ErrUseLastResponse
+		}}
 		o.Retryer = aws.NopRetryer{}
 		o.ContinueHeaderThresholdBytes = -1
 		o.DisableLogOutputChecksumValidationSkipped = true
