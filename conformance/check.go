@@ -219,8 +219,8 @@ func ProfileOf(name ProfileName) (Profile, bool) {
 
 // All returns the catalogue: every check, in the order in which they run.
 func All() []Check {
-	return slices.Concat(connectChecks, putChecks, createChecks, swapChecks, deleteChecks, visibilityChecks,
-		consistencyChecks, listChecks, rangeChecks, keyChecks, integrityChecks, errorChecks, faultChecks, protocolChecks,
+	return slices.Concat(connectChecks, putChecks, errorChecks, createChecks, swapChecks, deleteChecks, visibilityChecks,
+		consistencyChecks, listChecks, rangeChecks, keyChecks, integrityChecks, faultChecks, protocolChecks,
 		versionChecks, speedChecks, cleanChecks)
 }
 

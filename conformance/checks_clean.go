@@ -16,6 +16,8 @@ var cleanChecks = []Check{
 			switch res := e.run.cleanup; {
 			case errors.Is(res.err, errKept):
 				return NotApplicable("%v", res.err)
+			case errors.Is(res.err, errStillListed):
+				return Failed(Leaked, "%d objects are left: %v", len(res.Leftovers), res.err)
 			case len(res.Leftovers) > 0 && res.err != nil:
 				return Undecided("%d objects or more are left: %v", len(res.Leftovers), res.err)
 			case len(res.Leftovers) > 0:

@@ -348,6 +348,8 @@ func swapCounter(ctx context.Context, e *Env) Finding {
 				return
 			}
 			last = n
+			// Between reading and swapping lies the moment in which others swap.
+			e.Pause(ctx, time.Duration(e.Intn(3))*time.Millisecond)
 			_, err = s.Put(ctx, key, encode(w+1, n+1), backends.IfVersion(info.Version))
 			mu.Lock()
 			switch backends.ClassOf(err) {

@@ -44,6 +44,9 @@ func (r *runner) cleanUp(ctx context.Context) {
 	r.account.tally.add(acc.tally.traffic())
 }
 
+// errStillListed means that deletes were acknowledged and had no effect.
+var errStillListed = errors.New("objects are still listed after they were deleted")
+
 var errKept = errors.New("the objects were kept on request (--keep)")
 
 func (t *tally) add(u Traffic) {
@@ -98,7 +101,7 @@ func sweep(ctx context.Context, s backends.Store, prefix string) CleanupResult {
 	} else {
 		res.Leftovers = keys
 		if len(keys) > 0 && res.err == nil {
-			res.err = errors.New("objects are still listed after they were deleted")
+			res.err = errStillListed
 		}
 	}
 	return res
