@@ -57,7 +57,7 @@ func run() int {
 		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
 	}
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return usageError{suggestFlag(c, err)} })
-	root.AddCommand(checkCommand(), listCommand(), explainCommand(), planCommand(), cleanCommand(), versionCommand(), processCommand())
+	root.AddCommand(checkCommand(), listCommand(), explainCommand(), planCommand(), cleanCommand(), selftestCommand(), versionCommand(), processCommand())
 	err := root.ExecuteContext(ctx)
 	if err == nil {
 		return 0
