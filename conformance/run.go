@@ -178,6 +178,9 @@ func Run(ctx context.Context, target Target, opts Options) (*Report, error) {
 			samples: map[sampleKey][]time.Duration{}, failed: map[backends.Class]int64{}},
 		retry: backends.RetryOptions{Nonce: nonceOf, Attempts: opts.Tries},
 	}
+	if opts.Plan {
+		r.retry.MinWait, r.retry.MaxWait = time.Microsecond, time.Microsecond
+	}
 	defer r.close()
 	rep := &report{r: r, started: time.Now()}
 
